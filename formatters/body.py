@@ -14,7 +14,7 @@ from itertools import groupby, takewhile
 from lxml import etree
 
 from apps.core.text import parse_html, preserved_text_of, quote_marks, strip_forbidden
-from formatters.elements import ELEMENTS, TAGS, Kind
+from formatters.elements import BLANK, ELEMENTS, POST_ADDRESSES, SOURCES, TAGS, Kind
 from formatters.nodes import (
     INLINE,
     Attributes,
@@ -118,9 +118,9 @@ def _attributes(element: etree._Element) -> Attributes:
     return tuple([(str(name), strip_forbidden(str(value)).strip()) for name, value in stored])
 
 
-def _number(value: str) -> int:
+def _number(value: str, least: int = 1) -> int:
     """Return how many columns or rows a cell spans."""
-    return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
+    return max(least, int(value)) if value.isdecimal() and len(value) < 4 else 1
 
 
 def _emphasis(kind: Kind) -> "Convert":
@@ -255,8 +255,17 @@ def _paragraphs(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     if len(flow) == 1 and type(flow[0]) is Text:
         if not flow[0].text.isspace():
             nodes.append(Paragraph(flow, attributes))
-    else:
-        nodes += blocks_of(flow, attributes)
+            return
+        flow = ()
+    nodes += blocks_of(flow, attributes) if flow else _post(attributes)
+
+
+def _post(attributes: Attributes) -> Nodes:
+    """Return the post that a network's script puts into an empty element, by its address."""
+    said = dict(attributes) if attributes else {}
+    addresses = (said.get(name, "") for name in POST_ADDRESSES)
+    shown = (Embed(a, "iframe") for a in addresses if a.startswith(("https://", "http://")))
+    return tuple(shown)[:1]
 
 
 def _heading(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -339,11 +348,16 @@ def _converted(element: etree._Element, depth: int) -> Nodes:
 
 @dataclass
 class _TableRow:
-    """A row as it is read, with the tag and the attributes of the section it is in."""
+    """A row as it is read, with the tag and the attributes of the section it is in.
+
+    Attributes:
+        group: the element that holds it; no cell reaches out of that.
+    """
 
     row: Row
     section: str
     attributes: Attributes
+    group: etree._Element
 
 
 def _table(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -366,6 +380,8 @@ def _table(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 def _finished_table(rows: list[_TableRow], caption: Flow, attributes: Attributes) -> Nodes:
     if not rows:
         return blocks_of(caption.children)
+    for _, group in groupby(rows, lambda row: row.group):
+        _end_spans(list(group))
     head = list(takewhile(lambda row: row.section == "thead", rows))
     foot = [row for row in rows if row.section == "tfoot"]
     body = [row for row in rows[len(head) :] if row.section != "tfoot"]
@@ -373,6 +389,16 @@ def _finished_table(rows: list[_TableRow], caption: Flow, attributes: Attributes
         # A table of nothing but a head, or a foot, is a table of ordinary rows.
         head, body, foot = ([], head, foot) if head else ([], foot, [])
     return (Table(_section(body), _section(head), _section(foot), caption, attributes),)
+
+
+def _end_spans(rows: list[_TableRow]) -> None:
+    """Let cells reach no further down than the rows of their group; those of no number do so."""
+    for left, row in zip(range(len(rows), 0, -1), rows, strict=True):
+        if any(not 0 < cell.rowspan <= left for cell in row.row.cells):
+            cells = [
+                replace(cell, rowspan=min(cell.rowspan or left, left)) for cell in row.row.cells
+            ]
+            row.row = replace(row.row, cells=tuple(cells))
 
 
 def _section(rows: list[_TableRow]) -> Section:
@@ -400,9 +426,9 @@ def _table_pieces(
             case "tr":
                 cells = tuple(_cells(child, depth))
                 if cells:
-                    yield _TableRow(Row(cells, _attributes(child)), section, attributes)
+                    yield _TableRow(Row(cells, _attributes(child)), section, attributes, element)
             case "td" | "th":
-                yield _TableRow(Row((_cell(child, depth),)), section, attributes)
+                yield _TableRow(Row((_cell(child, depth),)), section, attributes, element)
             case "caption":
                 yield Flow(_flow(child, depth), _attributes(child))
             case _:
@@ -431,13 +457,18 @@ def _cell(element: etree._Element, depth: int) -> Cell:
         element.tag == "th",
         _flow(element, depth + 1),
         _number(said.get("colspan", "")),
-        _number(said.get("rowspan", "")),
+        _number(said.get("rowspan", ""), 0),
         attributes,
     )
 
 
 def _quote(element: etree._Element, depth: int, nodes: list[Node]) -> None:
-    nodes.append(Quote(blocks_of(_flow(element, depth)), _attributes(element)))
+    attributes = _attributes(element)
+    blocks = blocks_of(_flow(element, depth))
+    if blocks:
+        nodes.append(Quote(blocks, attributes))
+    else:
+        nodes += _post(attributes)
 
 
 def _preformatted(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -471,13 +502,13 @@ def _picture(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 def _embed(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     attributes = _attributes(element)
     said = dict(attributes)
-    source = said.get("src") or said.get("data")
+    source = next((said[name] for name in SOURCES if said.get(name, BLANK) != BLANK), "")
     if not source:
         inner = element.find(".//source")
-        source = dict(_attributes(inner)).get("src") if inner is not None else ""
-    is_shown = bool(source) and not runs_script(source or "")
+        source = dict(_attributes(inner)).get("src", "") if inner is not None else ""
+    is_shown = bool(source) and not runs_script(source)
     if is_shown:
-        nodes.append(Embed(source or "", str(element.tag), attributes=attributes))
+        nodes.append(Embed(source, str(element.tag), attributes=attributes))
     if not is_shown or element.tag == "embed":
         # An `embed` ends where it begins, though the parser puts what follows into it.
         _walk(element, depth, nodes)

@@ -113,14 +113,20 @@ def created_time(item: Document) -> Any:
 
 def keywords_of(item: Document) -> list[str]:
     """Return the keywords of `item`, each once."""
-    return list(dict.fromkeys(texts_of(item, "keywords")))
+    return list(dict.fromkeys(keyword.strip() for keyword in texts_of(item, "keywords")))
 
 
 def tagged(item: Document) -> Iterator[tuple[str, Document]]:
-    """Yield what `item` is about besides subjects and places: its kind (`TAGGED`) and its entry."""
+    """Yield what `item` is about besides subjects and places, each once.
+
+    Of each it is its kind (`TAGGED`) and its entry.
+    """
     for kind in TAGGED:
+        known = set()
         for entry in objects_of(item, kind):
-            if entry.get("name") or entry.get("qcode"):
+            identity = tuple(str(entry.get(key) or "") for key in ("name", "qcode", "scheme"))
+            if any(identity[:2]) and identity not in known:
+                known.add(identity)
                 yield kind, {"name": entry.get("qcode"), **without_empty(entry)}
 
 
@@ -208,7 +214,8 @@ def iso_time(value: Any) -> Any:
 def body_with_footer(item: Document) -> str:
     """Return the text of `item` with its footer, `""` for types that carry none."""
     body = ""
-    if text_of(item, "type") in TEXT_TYPES:
+    if text_of(item, "type") in (*TEXT_TYPES, ItemType.COMPOSITE):
+        # Agencies send packages with a text of their own.
         body = text_of(item, "body_html").replace("<br>", "<br/>")
     elif text_of(item, "type") in DESCRIBED_TYPES:
         body = text_of(item, "description")

@@ -76,5 +76,14 @@ Rows, cells, items, terms and captions are what they are in their tables, lists 
 paragraphs where they stand alone.
 """
 
+SOURCES = ("src", "data", "data-src")
+"""Attributes of players with what they play; pages that load it late have it in the last one."""
+
+BLANK = "about:blank"
+"""What a player shows before that."""
+
+POST_ADDRESSES = ("data-href", "data-instgrm-permalink", "cite")
+"""Attributes of empty elements with the address of the post that a network's script shows there."""
+
 ELEMENTS: Mapping[str, Kind] = {tag: kind for kind, tags in TAGS.items() for tag in tags.split()}
 """The kind of each element."""

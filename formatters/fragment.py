@@ -14,6 +14,7 @@ from turbohtml import rewrite
 
 from apps.core.html import bounded
 from apps.core.text import LINE_ENDING_TAGS, is_blank, parse_html, strip_forbidden, with_ends
+from formatters.elements import POST_ADDRESSES, SOURCES
 
 TAGS = frozenset({
     "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "dd", "del",
@@ -85,6 +86,14 @@ def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
 _CLEANER, _PLAYER_CLEANER = _cleaner(TAGS, ATTRIBUTES), _cleaner(PLAYER_TAGS, PLAYER_ATTRIBUTES)
 """Made once: making one takes longer than cleaning a story."""
 _BLOCK = re.compile(rf"<(/?)(?:{'|'.join(sorted(BLOCKS))})\b")
+_POST_ADDRESS = rf"\s(?:{'|'.join(POST_ADDRESSES)})=([\"'])(https?://[^\s\"'<>]+)\2"
+_EMPTY_POST = re.compile(
+    rf"<(div|blockquote)\b[^<>]{{0,900}}?{_POST_ADDRESS}[^<>]{{0,900}}>\s*</\1>", re.IGNORECASE
+)
+"""An empty element into which a network's script puts a post, and where that is.
+
+Without limits, an element with thousands of addresses would take minutes.
+"""
 _PLAYING = re.compile("<(?:noscript|iframe|embed|object|video|audio|source)", re.IGNORECASE)
 
 
@@ -120,6 +129,8 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         # text.
         handlers = [("noscript", rewrite.Element.remove), (playing, link)]
         markup = rewrite.rewrite(markup, elements=handlers)
+    if any(name in markup for name in POST_ADDRESSES):
+        markup = _EMPTY_POST.sub(r'<p><a href="\3">\3</a></p>', markup)
     # What is clean has no `<` in its texts.
     clean = _BLOCK.sub(r"<\1div", cleaner.clean(markup))
     return strip_forbidden(clean) if "&#" in markup else clean
@@ -218,8 +229,9 @@ def _host(address: str) -> str:
 
 def _link(element: Any) -> None:
     """Put a link in the place of what plays; what has no address of its own gives way."""
-    address = (element.get("src") or element.get("data") or "").strip()
-    if not _host(address):
+    said = ((element.get(name) or "").strip() for name in SOURCES)
+    address = next(filter(_host, said), "")
+    if not address:
         element.remove_and_keep_content()
         return
     whole = f"https:{address}" if address.startswith("//") else address

@@ -180,7 +180,7 @@ def _subjects(item: Document) -> Iterator[dict[str, Any]]:
     for subject in objects_of(item, "subject"):
         name = localised(subject, "name", text_of(item, "language"))
         code, scheme = str(subject.get("qcode") or ""), text_of(subject, "scheme")
-        uri = concept_uri(code, scheme, is_subject=True)
+        uri = _address(subject) or concept_uri(code, scheme, is_subject=True)
         if found := known_concept(code, scheme, is_subject=True):
             code, scheme = found.code, found.scheme_uri
         known = {"name": name, "termCode": code, "inDefinedTermSet": scheme, "url": uri}
@@ -188,11 +188,17 @@ def _subjects(item: Document) -> Iterator[dict[str, Any]]:
             yield {"@type": "DefinedTerm", **without_empty(known)}
 
 
+def _address(entry: Document) -> str:
+    """Return the address that a concept came in with, as all know it."""
+    own = text_of(entry, "uri")
+    return concept_uri(own) if own and is_uri(own) else ""
+
+
 def _tagged(item: Document) -> Iterator[dict[str, Any]]:
     for kind, entry in tagged(item):
         name = localised(entry, "name", text_of(item, "language"))
         code = str(entry.get("qcode") or "")
-        uri = concept_uri(code, text_of(entry, "scheme"))
+        uri = _address(entry) or concept_uri(code, text_of(entry, "scheme"))
         known = {"name": str(name), "identifier": code, "url": uri}
         yield {"@type": TAGGED_TYPES[kind], **without_empty(known)}
 
@@ -205,7 +211,7 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
         if isinstance(name, str) and name:
             found: dict[str, Any] = {"@type": "Place", "name": name}
             code = str(place.get("code") or place.get("qcode") or "")
-            if uri := concept_uri(code, text_of(place, "scheme")):
+            if uri := _address(place) or concept_uri(code, text_of(place, "scheme")):
                 found["sameAs"] = uri
             point = position(object_of(place, "location"))
             if point:

@@ -474,7 +474,9 @@ def _place(place: Document, aliases: Aliases) -> str:
     for kind, field in PLACE_KINDS:
         around = line(place.get(field))
         if around and around != name:
-            parts.append(_named("broader", around, type=f"loctyp:{kind}", literal=around))
+            known = _located_identity(place, kind, around) if kind == "Country" else {}
+            identified = known or {"literal": around}
+            parts.append(_named("broader", around, type=f"loctyp:{kind}", **identified))
     return element("subject", "".join(parts), type="cpnat:geoArea", **identity)
 
 

@@ -14,7 +14,7 @@ LEVELS = (
 )
 """Elements of a location, from near to far: the fields with name and code, the code's attribute."""
 AROUND = ("state", "country", "world_region")
-COUNTRIES = "iso3166-1a2"
+COUNTRIES = ("iso3166-1a2", "iso3166-1a3")
 
 
 def places_of(item: Document, context: FormatContext) -> list[Document]:
@@ -67,8 +67,10 @@ def location(place: Document) -> str:
     if not parts:
         return ""
     identity = ""
-    if code := _code(place):
-        scheme = text_of(place, "scheme")
+    code, scheme = _code(place), text_of(place, "scheme")
+    if found := known_concept(code, scheme):
+        code, scheme = found.code, found.vocabulary
+    if code:
         identity = f" location-code={quoted(code)}"
         identity += f" code-source={quoted(scheme)}" if scheme else ""
     return f"<location{identity}>{parts}</location>"
@@ -85,8 +87,8 @@ def _named(place: Document) -> Document:
     """
     name, scheme = text_of(place, "name"), text_of(place, "scheme")
     kind = text_of(place, "feature_class").upper()
-    known = known_concept(_code(place), scheme) if scheme else None
-    if known and known.vocabulary == COUNTRIES:
+    known = known_concept(_code(place), scheme)
+    if known and known.vocabulary in COUNTRIES:
         return {"country": name, "country_code": known.code, **place}
     around = [around for field in AROUND if (around := text_of(place, field))]
     if not name or name in around:

@@ -206,7 +206,7 @@ _LINE_START = re.compile(
 )
 """What Markdown would take for a mark at the beginning of a line."""
 _EMPTY_LINES = re.compile(r" *\n(?: *\n)+")
-_TARGET = re.compile(r"[\s\x00-\x20()<>\\`]|&(?=#?[A-Za-z0-9]+;)")
+_TARGET = re.compile(r"[\s\x00-\x20()<>\\`|]|&(?=#?[A-Za-z0-9]+;)")
 _ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]{1,31}:")
 _MOST = 999_999_999
 """The largest number of a list item."""

@@ -41,6 +41,7 @@ VOCABULARIES = {
     "geonames": _Vocabulary("https://sws.geonames.org/", r"\d+", ("geoname",), "/"),
     "wikidata": _Vocabulary("http://www.wikidata.org/entity/", r"Q\d+"),
     "iso3166-1a2": _Vocabulary("http://cvx.iptc.org/iso3166-1a2/", "[A-Z]{2}"),
+    "iso3166-1a3": _Vocabulary("http://cvx.iptc.org/iso3166-1a3/", "[A-Z]{3}"),
     "iso3166-2": _Vocabulary("http://cvx.iptc.org/iso3166-2/", r"[A-Z]{2}-\w{1,3}"),
 }
 """Vocabularies by the alias that the catalog of the IPTC gives them."""

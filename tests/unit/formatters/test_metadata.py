@@ -117,6 +117,28 @@ def test_keywords_stand_once(name: str, path: str, attribute: str | None) -> Non
     assert [e.get(attribute) if attribute else e.text for e in found] == ["tram", "city"]
 
 
+def test_what_is_named_twice_stands_once() -> None:
+    """Also keywords that only differ in the white space around them."""
+    twice = {"name": "Ada Line", "qcode": "p-1"}
+    other = {"name": "Ada Line", "qcode": "p-2"}
+    said = {"keywords": ["tram", "tram ", " ", "\ntram"], "person": [twice, other, dict(twice)]}
+
+    nitf, linked = written("nitf", **said), written("jsonld", **said)
+
+    assert ["p-1", "p-2"] == [e.get("value") for e in nitf.iter("person") if e.get("value")]
+    assert ["tram"] == [e.get("key") for e in nitf.iter("keyword")] == linked["keywords"]
+    assert 2 == sum(e["@type"] == "Person" for e in linked["about"])
+
+
+def test_addresses_that_concepts_came_in_with_in_json_ld() -> None:
+    entry = {"name": "Ada Line", "uri": "https://e.org/ada"}
+
+    linked = written("jsonld", person=[entry], subject=[entry], place=[entry])
+
+    assert {entry["uri"]} == {e.get("url") for e in linked["about"] if e["name"] == "Ada Line"}
+    assert [entry["uri"]] == [place["sameAs"] for place in linked["contentLocation"]]
+
+
 def test_authors_with_their_roles() -> None:
     """By the names of the vocabulary `job_titles`; a user by its display name."""
     authors = [("Joe Pen", "Writer"), ("Eve Lens", "photographer"), ("Jane Writer", "Writer")]

@@ -390,6 +390,17 @@ class TestNewsMLG2:
         assert found is not None
         assert name == found.text
 
+    def test_countries_of_places_have_their_codes(self) -> None:
+        oslo = {"name": "Oslo", "country": "Norway", "country_code": "NO"}
+        norway = {"name": "Norway", "qcode": "http://cvx.iptc.org/iso3166-1a3/NOR"}
+
+        root = g2(item_of("text", place=[oslo, norway]))
+
+        [around] = root.iter(f"{G2}broader")
+        assert "iso3166-1a2:NO" == around.get("qcode")
+        places = [e for e in root.iter(f"{G2}subject") if e.get("type") == "cpnat:geoArea"]
+        assert "iso3166-1a3:NOR" == places[-1].get("qcode")
+
     def test_preformatted_text(self) -> None:
         """Preserved text is text/plain; any other is NITF, never an empty content set.
 

@@ -335,6 +335,16 @@ class TestHead:
                 '<location><state state-code="BY">Bayern</state><country>Germany</country>'
                 "</location>",
             ),
+            (
+                {"name": "Norge", "qcode": "http://cvx.iptc.org/iso3166-1a3/NOR"},
+                '<location location-code="NOR" code-source="iso3166-1a3">'
+                '<country iso-cc="NOR">Norge</country></location>',
+            ),
+            (
+                {"name": "Oslo", "code": "https://sws.geonames.org/3143244/"},
+                '<location location-code="3143244" code-source="geonames">'
+                "<city>Oslo</city></location>",
+            ),
             ({"name": "Prague"}, "<location><city>Prague</city></location>"),
             (
                 {"name": "Brno", "state": "Moravia", "feature_class": "P", "country_code": "CZ"},

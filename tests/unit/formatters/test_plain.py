@@ -8,10 +8,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apps.core.text import strip_forbidden
+from formatters import BUILT_IN
 from formatters.body import parse_body
 from formatters.nodes import text_of_nodes
 from formatters.plain import MarkdownFormatter, TextFormatter
-from tests.support.format_items import CONTEXT
+from tests.support.format_items import CONTEXT, example_item
 from tests.support.generated_items import html as any_html
 
 STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
@@ -136,6 +137,31 @@ def test_any_text_can_be_written(formatter: Any, body: str, headline: str | None
             "a b, c; d\te",
             "|   |   |\n| --- | --- |\n| a b, c; d | e |",
         ),
+        (
+            "<table><tr><td rowspan=0>a</td><td>b</td></tr><tr><td>c</td></tr></table>",
+            "a\tb\n\tc",
+            "|   |   |\n| --- | --- |\n| a | b |\n|  | c |",
+        ),
+        (
+            "<table><tbody><tr><td rowspan=9>a</td><td>b</td></tr></tbody>"
+            "<tbody><tr><td>c</td><td rowspan=999>d</td></tr><tr><td>e</td></tr></tbody></table>",
+            "a\tb\nc\td\ne",
+            "|   |   |\n| --- | --- |\n| a | b |\n| c | d |\n| e |",
+        ),
+        (
+            '<table><tr><td><a href="https://e.org/a|b">a</a></td><td>b</td></tr></table>',
+            "a (https://e.org/a|b)\tb",
+            "|   |   |\n| --- | --- |\n| [a](https://e.org/a%7Cb) | b |",
+        ),
+        (
+            '<div class="fb-post" data-href="https://e.org/1"></div>'
+            '<blockquote data-instgrm-permalink="https://e.org/2"> </blockquote>'
+            '<iframe src="about:blank" data-src="https://e.org/3"></iframe>',
+            "https://e.org/1\n\nhttps://e.org/2\n\nhttps://e.org/3",
+            "<https://e.org/1>\n\n<https://e.org/2>\n\n<https://e.org/3>",
+        ),
+        ('<div data-href="javascript:x()"></div><p cite="about:blank"></p>a', "a", "a"),
+        ('<blockquote cite="https://e.org/1">a</blockquote>', "  a", "> a"),
         ("<p>a<br><br>b</p>", "a\n\nb", "a\n\nb"),
         ("<h2>a<br>b</h2>", "a\nb", "### a b"),
         ('<p>a</p><iframe src="https://e.org/v"><p>b</p>', "a\n\nhttps://e.org/v\n\nb", None),
@@ -154,6 +180,16 @@ def test_elements(html: str, text: str, markdown: str | None) -> None:
     assert (text if markdown is None else markdown) == written(
         MarkdownFormatter, body_html=html
     ).strip("\n")
+
+
+@pytest.mark.parametrize("format_type", ["text", "markdown", "nitf", "ninjs", "ninjs3"])
+def test_packages_may_have_a_text(format_type: str) -> None:
+    """As agencies send them: their text is in every format that has a place for it."""
+    package = {**example_item("package"), "body_html": "<p>Packagewords</p>"}
+    [formatter] = [known for known in BUILT_IN if known.type == format_type]
+    [formatted] = formatter().format(package, CONTEXT)
+
+    assert b"Packagewords" in formatted.data
 
 
 def test_rows_of_different_lengths() -> None:
