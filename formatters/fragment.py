@@ -95,6 +95,14 @@ _EMPTY_POST = re.compile(
 Without limits, an element with thousands of addresses would take minutes.
 """
 _PLAYING = re.compile("<(?:noscript|iframe|embed|object|video|audio|source)", re.IGNORECASE)
+_FOREIGN = re.compile(
+    "</?(?:math|maction|menclose|merror|mfenced|mfrac|mi|mmultiscripts|mn|mo|mover|mpadded|mphantom"
+    "|mroot|mrow|ms|mspace|msqrt|mstyle|msub|msubsup|msup|mtable|mtd|mtext|mtr|munder|munderover"
+    r"|semantics|annotation|svg|g|defs|text|tspan|textpath|desc|foreignobject)(?=[\s/>])[^<>]*>",
+    re.IGNORECASE,
+)
+"""Tags of formulas and drawings. The cleaner drops all in them, also what follows if nobody closes
+them; without their tags, their text is kept as that of any element that is not allowed."""
 
 
 def sanitized(html: str) -> str:
@@ -131,6 +139,8 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         markup = rewrite.rewrite(markup, elements=handlers)
     if any(name in markup for name in POST_ADDRESSES):
         markup = _EMPTY_POST.sub(r'<p><a href="\3">\3</a></p>', markup)
+    if _FOREIGN.search(markup):
+        markup = with_ends(_FOREIGN.sub("", markup))
     # What is clean has no `<` in its texts.
     clean = _BLOCK.sub(r"<\1div", cleaner.clean(markup))
     return strip_forbidden(clean) if "&#" in markup else clean

@@ -15,6 +15,7 @@ import structlog
 from draftjs_exporter.constants import BLOCK_TYPES, ENTITY_TYPES, INLINE_STYLES
 from draftjs_exporter.defaults import BLOCK_MAP, STYLE_MAP, render_children
 from draftjs_exporter.dom import DOM
+from draftjs_exporter.error import ExporterException
 from draftjs_exporter.html import HTML
 
 from apps.core import json
@@ -34,6 +35,12 @@ CUSTOM = "extra>"
 LINE_FEED = "\0"
 """Stands for a line feed in a block while it is written as HTML, which has a `br` for it."""
 
+UNREADABLE = (
+    *(AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    ExporterException,
+)
+"""What it ends with to write a state that is none."""
+
 MEDIA_TAGS = {"picture": ("img", "Image"), "video": ("video", "Video"), "audio": ("audio", "Audio")}
 
 
@@ -48,13 +55,19 @@ def complete_from_editor(
         state_wins: write fields anew that the write brings, too.
 
     Raises:
-        BadRequest: a state is none.
+        BadRequest: a state is none, and the write does not bring its field.
     """
     sent_extra = object_of(updates, "extra")
     for field, state in _states(updates.get("fields_meta")):
         name = field.removeprefix(CUSTOM)
-        value = _text(state) if field in PLAIN_FIELDS else _html(field, state)
         sent = (sent_extra if field.startswith(CUSTOM) else updates).get(name)
+        try:
+            value = _text(state) if field in PLAIN_FIELDS else _html(field, state)
+        except BadRequest as error:
+            if not isinstance(sent, str):
+                raise
+            log.warning("editor.no_state", item=str(original.get("_id")), error=error.message)
+            continue
         if isinstance(sent, str) and not state_wins:
             if not _says_the_same(sent, value):
                 log.warning("editor.html_differs", item=str(original.get("_id")), field=field)
@@ -88,7 +101,7 @@ def _html(field: str, state: Mapping[str, Any]) -> str:
     """Return the HTML of a state; empty blocks at both ends are the editor's own."""
     try:
         return _Exporter(state).html
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise BadRequest(f"fields_meta of {field} is no state of an editor") from error
 
 
@@ -114,11 +127,55 @@ def _with_breaks(block: Mapping[str, Any]) -> Mapping[str, Any]:
 def _with_known_entities(
     block: Mapping[str, Any], entities: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the block without ranges of entities that are not there: their text stays."""
+    """Return the block without ranges that nothing can be made of: their text stays.
+
+    These are ranges of entities that are not there, and those that overlap another one.
+    """
     ranges = block.get("entityRanges")
-    if not ranges or all(str(each["key"]) in entities for each in ranges):
+    if not ranges:
         return block
-    return {**block, "entityRanges": [each for each in ranges if str(each["key"]) in entities]}
+    kept: list[Mapping[str, Any]] = []
+    for each in sorted(ranges, key=lambda each: int(each["offset"])):
+        is_apart = not kept or each["offset"] >= kept[-1]["offset"] + kept[-1]["length"]
+        if is_apart and str(each.get("key")) in entities:
+            kept.append(each)
+    return {**block, "entityRanges": kept}
+
+
+def _in_characters(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the block with its ranges in characters.
+
+    Browsers count in UTF-16, where an emoji is two.
+    """
+    text = block["text"]
+    if not text or max(text) <= "\uffff":
+        return block
+    places = [place for place, char in enumerate(text) for _ in range(1 + (char > "\uffff"))]
+
+    def place(offset: int) -> int:
+        return places[offset] if 0 <= offset < len(places) else len(text)
+
+    def counted(each: Mapping[str, Any]) -> Mapping[str, Any]:
+        start, end = place(each["offset"]), place(each["offset"] + each["length"])
+        return {**each, "offset": start, "length": end - start}
+
+    names = ("inlineStyleRanges", "entityRanges")
+    return {**block, **{name: [counted(each) for each in block.get(name) or ()] for name in names}}
+
+
+def _entities_of(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entities of a state by key, with the newest data; what is none is left out."""
+    given = state.get("entityMap") or {}
+    pairs = enumerate(given) if isinstance(given, list) else given.items()
+    entities = {
+        str(key): {**entity, "data": object_of(entity, "data")}
+        for key, entity in pairs
+        if isinstance(entity, Mapping) and "type" in entity
+    }
+    for key, data in _cells_of(state):
+        if key in entities:
+            entities[key]["data"] = {**entities[key]["data"], "data": data}
+    return entities
 
 
 def _cells_of(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -146,18 +203,13 @@ class _Exporter:
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        entities = {str(key): value for key, value in (state.get("entityMap") or {}).items()}
-        for key, data in _cells_of(state):
-            if key in entities:
-                own = entities[key].get("data") or {}
-                entities[key] = {**entities[key], "data": {**own, "data": data}}
-        self._entities = entities
+        entities = self._entities = _entities_of(state)
         blocks = [block for block in state.get("blocks") or () if "text" in block]
         for end in (0, -1):
             if blocks and _is_empty(blocks[end]):
                 del blocks[end]
         self._blocks = [
-            _with_breaks(_with_known_entities(_without_comments(block), entities))
+            _with_breaks(_in_characters(_with_known_entities(_without_comments(block), entities)))
             for block in blocks
         ]
         self._html = HTML(
@@ -192,7 +244,7 @@ class _Exporter:
 
     def _media(self, props: Mapping[str, Any]) -> Any:
         """Write media between the comments by which formats find its association."""
-        media = props["media"]
+        media = object_of(props, "media")
         tag, kind = MEDIA_TAGS.get(media.get("type") or "picture", MEDIA_TAGS["picture"])
         renditions = media.get("renditions") or {}
         file = renditions.get("original") or renditions.get("viewImage") or {}
@@ -202,9 +254,7 @@ class _Exporter:
         caption = media.get("description_text")
         if caption:
             element += f"<figcaption>{escape(str(caption), quote=False)}</figcaption>"
-        key = next(
-            k for k, e in self._entities.items() if (e.get("data") or {}).get("media") == media
-        )
+        key = props["entity"]["entity_range"]["key"]
         mark = f'{kind} {{id: "editor_{re.sub(r"[^0-9A-Za-z_-]", "", key)}"}}'
         return DOM.parse_html(
             f"<!-- EMBED START {mark} -->\n<figure>{element}</figure>\n<!-- EMBED END {mark} -->"

@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from apps.core import json
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, text_of
+from apps.core.documents import object_of, text_of, values_of
 from apps.core.embargo import embargo_of
 from apps.core.errors import BadRequest, ServiceError, ValidationFailed
 from apps.core.service import Document, ResourceService
@@ -164,11 +164,18 @@ class Importer:
 
     def _why_not_published(self, item: Mapping[str, Any]) -> str:
         """Return why an item is not to go out, `""` where it may."""
+        if reason := self._why_held(item):
+            return f"it is {reason}"
+        held = values_of(item, "associations")
+        reason = next(filter(None, map(self._why_held, held)), "")
+        return f"what it holds is {reason}" if reason else ""
+
+    def _why_held(self, item: Mapping[str, Any]) -> str:
         if item.get("pubstatus") == PubStatus.WITHHELD:
-            return "it is withheld"
+            return "withheld"
         if until := embargo_of(item, self._archive.clock.now()):
-            return f"it is embargoed until {until.isoformat()}"
-        return "it is embargoed" if item.get("pubstatus") == EMBARGOED else ""
+            return f"embargoed until {until.isoformat()}"
+        return EMBARGOED if item.get("pubstatus") == EMBARGOED else ""
 
     def _cancel(self, item: Document, known: Document | None) -> Imported:
         """Withdraw an item that its provider has withdrawn."""

@@ -51,7 +51,8 @@ FIELDS_BY_ROLE = {
 """Roles of descriptions that are fields of their own in an item, without signs."""
 
 _DOCUMENT = re.compile(
-    r"(?:\s|<\?xml\b[^<>]*>|<!doctype\b[^<>]*>|<!--.*?-->)*+<(?:html|head|body|nitf)(?=[\s>])",
+    r"(?:[\s\ufeff]|<\?xml\b[^<>]*>|<!doctype\b[^<>]*>|<!--.*?-->)*+"
+    r"<(?:html|head|body|nitf|title|meta)(?=[\s>])",
     re.DOTALL | re.IGNORECASE,
 )
 _STARTS = tuple(
@@ -64,6 +65,18 @@ _STARTS = tuple(
     )
 )
 """Behind which the text of a whole document stands; the first one is NITF's."""
+_HEAD = re.compile(
+    r"(?:[\s\ufeff]|<!--.*?-->|<\?xml\b[^<>]*>|<(?:!doctype|meta|link|base)\b[^<>]*>"
+    r"|<(title|style|script)\b[^<>]*>.*?</\1\s*>)*+",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What belongs to the head of a document, also where its tags are left out."""
+_HIDING = re.compile(r"<(!--|(?:title|style|script)(?=[\s>]))", re.IGNORECASE)
+_HIDING_ENDS = {
+    "!--": re.compile("-->"),
+    **{tag: re.compile(rf"</{tag}\s*>", re.IGNORECASE) for tag in ("title", "style", "script")},
+}
+"""What looks like tags up to these is none."""
 _ENDS = re.compile(r"</(?:body\.content|body|html|nitf)\s*>", re.IGNORECASE)
 _BLOCK_ELEMENT = re.compile(
     rf"<(?:{'|'.join(sorted(LINE_ENDING_TAGS - {'br'}))})(?=[\s/>])", re.IGNORECASE
@@ -257,9 +270,30 @@ def _without_document(html: str) -> str:
     """Return the markup of a body that stands in a whole document, without what is around it."""
     if not _DOCUMENT.match(html):
         return html
-    starts = (found for tag in _STARTS if (found := tag.search(html)))
+    shown = _shown(html)
+    starts = (found for tag in _STARTS if (found := tag.search(shown)))
     start = next(starts, None)
-    return _ENDS.sub("", html[start.end() :] if start else html).strip()
+    said = html[start.end() :] if start else html
+    if (head := _HEAD.match(said)) and (start is None or "body" not in start[0].lower()):
+        said = said[head.end() :]
+    return _ENDS.sub("", said).strip()
+
+
+def _shown(html: str) -> str:
+    """Return markup with blanks for comments, titles and code, each place where it was."""
+    parts, place = [], 0
+    endless = set()
+    for start in _HIDING.finditer(html):
+        name = start[1].lower()
+        if start.start() < place or name in endless:
+            continue
+        end = _HIDING_ENDS[name].search(html, start.end())
+        if end is None:
+            endless.add(name)
+            continue
+        parts += [html[place : start.start()], " " * (end.end() - start.start())]
+        place = end.end()
+    return "".join([*parts, html[place:]])
 
 
 def texts_of(fields: Fields, item_type: str) -> Fields:

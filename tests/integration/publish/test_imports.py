@@ -87,6 +87,24 @@ def test_what_must_not_go_out_is_stored(
     assert (free.outcome, free.reason, stored(graph)["state"]) == ("published", "", "published")
 
 
+@pytest.mark.parametrize(
+    "fields", [{"pubstatus": "withheld"}, {"embargoed": "2030-03-06T09:00Z"}, {}]
+)
+def test_a_picture_that_must_not_go_out_keeps_its_story(
+    imports: Import, graph: Graph, fields: dict[str, Any]
+) -> None:
+    picture = {
+        "type": "picture",
+        "uri": "urn:example:p",
+        "renditions": {"main": {"href": "http://e/p"}},
+    }
+
+    done = imports(associations={"featuremedia": {**picture, **fields}})
+
+    assert done.outcome == ("imported" if fields else "published")
+    assert done.reason.startswith("what it holds is " if fields else "")
+
+
 def test_an_embargo_that_is_over_holds_nothing_back(imports: Import) -> None:
     assert imports(embargoed="2020-03-06T09:00Z").outcome == "published"
 

@@ -249,6 +249,62 @@ def test_custom_fields_are_in_extra() -> None:
     assert updates["extra"] == {"other": 1, "note": "<p>x</p>"}
 
 
+@pytest.mark.parametrize(
+    ("style", "html"),
+    [
+        ({"inlineStyleRanges": [{"offset": 5, "length": 4, "style": "BOLD"}]}, "<b>bold</b>"),
+        ({"entityRanges": [{"offset": 5, "length": 4, "key": 0}]}, '<a href="u">bold</a>'),
+    ],
+)
+def test_ranges_behind_emoji(style: dict[str, Any], html: str) -> None:
+    """Browsers count in UTF-16: two for an emoji."""
+    content = state(block("🌊🌊 bold 🎉 end", **style), _0={"type": "LINK", "data": {"url": "u"}})
+
+    assert written(content)["body_html"] == f"<p>🌊🌊 {html} 🎉 end</p>"
+
+
+LINK = {"type": "LINK", "data": {"url": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "entities", "html"),
+    [
+        ([(0, 3, 0), (1, 4, 1)], {"0": LINK, "1": LINK}, '<a href="u">One</a> two'),
+        ([(4, 3, 1), (0, 3, 0)], {"0": LINK, "1": LINK}, '<a href="u">One</a> <a href="u">two</a>'),
+        ([(0, 3, None)], {"0": LINK}, "One two"),
+        ([(0, 3, 0)], {"0": None}, "One two"),
+        ([(0, 3, 0)], {"0": {"type": "LINK"}}, "<a>One</a> two"),
+        ([(0, 3, 0)], [LINK], '<a href="u">One</a> two'),
+    ],
+)
+def test_the_text_of_ranges_that_cannot_be_read_stays(
+    ranges: list[tuple[int, int, Any]], entities: Any, html: str
+) -> None:
+    named = [{"offset": first, "length": n, "key": key} for first, n, key in ranges]
+    content = {"blocks": [block("One two", entityRanges=named)], "entityMap": entities}
+
+    assert written(content)["body_html"] == f"<p>{html}</p>"
+
+
+def test_one_picture_twice() -> None:
+    """Each place has its own association."""
+    media = {"type": "MEDIA", "data": {"media": {"_id": "p"}}}
+    second = block(" ", "atomic", entityRanges=entity(1))
+
+    html = written(state(atomic(), second, _0=media, _1=media))["body_html"]
+
+    assert [html.count(f'START Image {{id: "editor_{key}"}}') for key in (0, 1)] == [1, 1]
+
+
+def test_a_broken_state_beside_the_html() -> None:
+    """What an editor sees is saved all the same."""
+    with capture_logs() as logs:
+        saved = written({"blocks": [5]}, body_html="<p>seen</p>")
+
+    assert saved["body_html"] == "<p>seen</p>"
+    assert [entry["event"] for entry in logs] == ["editor.no_state"]
+
+
 def test_refuses_a_broken_state() -> None:
     """An entity that the state does not hold is named by its field."""
     broken = state(block(" ", "atomic", entityRanges=entity(9)))

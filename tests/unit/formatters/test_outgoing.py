@@ -299,6 +299,31 @@ def test_embeds_in_mails() -> None:
         assert "pixel" not in part
 
 
+@pytest.mark.parametrize(
+    ("embed", "shown"),
+    [
+        ("<math><mi>x</mi><mo>=</mo><mn>2</mn></math>", "x=2"),
+        ("<math><mrow><mi>x", "x"),
+        ("<svg viewBox='0 0 1 1'><g><text>Chart</text></g></svg>", "Chart"),
+        ("<svg><foreignObject>Chart", "Chart"),
+        ("<SVG><desc>Chart<p>", "Chart"),
+    ],
+)
+@pytest.mark.parametrize("output", ["feed", "email"])
+def test_formulas_and_drawings_take_no_text_with_them(output: str, embed: str, shown: str) -> None:
+    """Their own stays, and what follows where nobody closes them."""
+    mark = 'Youtube {id: "editor_0"}'
+    marked = f"<!-- EMBED START {mark} -->{embed}<!-- EMBED END {mark} -->"
+    item = {**STORY, "body_html": f"<p>before</p>{marked}<p>after</p>"}
+
+    html = feed_entry(item, CONTEXT).content_html
+    if output == "email":
+        html = json.loads(said("email", {}, item))["message_html"]
+
+    assert shown in html
+    assert "<p>after</p>" in html
+
+
 def test_json_ld_may_stand_in_a_page() -> None:
     """No `<` of a story ends or opens anything of the page around it."""
     item = {**STORY, "headline": "a <!--</x> b < c"}

@@ -390,6 +390,10 @@ class TestBodies:
             "<html>{}</html>",
             "<head><meta charset=utf-8></head>{}",
             "<body>{}",
+            "\ufeff<!DOCTYPE html><html><body>{}</body></html>",
+            "<!DOCTYPE html><meta charset=utf-8><title>T</title>{}",
+            "<html><title>T</title><link href=a><style>p {{}}</style>{}</html>",
+            "<html><head><!-- <body> --><script>'<body>'</script></head><body>{}</body></html>",
             "<nitf><head/><body><body.head><hedline/></body.head><body.content>{}</body.content></body></nitf>",
         ],
     )
@@ -403,7 +407,17 @@ class TestBodies:
             assert html == _body(("main", HTML, html))
 
     @pytest.mark.parametrize(
-        "piece", ["<!-- a -->", "<body ", "<html><!--", '<p a="', "\n \n", "<p "]
+        "piece",
+        [
+            "<!-- a -->",
+            "<body ",
+            "<html><!--",
+            "<html><title>",
+            "<html><script></title>",
+            '<p a="',
+            "\n \n",
+            "<p ",
+        ],
     )
     def test_reading_takes_time_by_length(self, piece: str) -> None:
         """A long text is read at once, whatever it repeats."""
