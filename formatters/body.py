@@ -13,7 +13,16 @@ from itertools import groupby, takewhile
 
 from lxml import etree
 
-from apps.core.text import parse_html, preserved_text_of, quote_marks, strip_forbidden
+from apps.core.documents import object_of, text_of
+from apps.core.text import (
+    parse_html,
+    preserved_text,
+    preserved_text_of,
+    quote_marks,
+    strip_forbidden,
+)
+from formatters.base import Document
+from formatters.conversions import body_with_footer
 from formatters.elements import BLANK, ELEMENTS, POST_ADDRESSES, SOURCES, TAGS, Kind
 from formatters.nodes import (
     INLINE,
@@ -40,6 +49,7 @@ from formatters.nodes import (
     Section,
     Table,
     Text,
+    begun_with,
     blocks_of,
     is_blank_run,
     is_inline,
@@ -68,6 +78,21 @@ def parse_body(html: str | None) -> Nodes:
     No text or attribute in them holds a character that XML forbids.
     """
     return blocks_of(_flow(parse_html(html or ""), 0))
+
+
+def story_nodes(item: Document) -> Nodes:
+    """Return the text of `item` as block nodes, its dateline where the text begins.
+
+    Preserved text is one block.
+    """
+    html = body_with_footer(item)
+    if item.get("format") == "preserved":
+        text = preserved_text(html).replace("\r\n", "\n").strip("\n")
+        nodes: Nodes = (Preformatted(text),) if text.strip() else ()
+    else:
+        nodes = parse_body(html)
+    dateline = text_of(object_of(item, "dateline"), "text")
+    return begun_with(strip_forbidden(dateline), nodes)
 
 
 # Every access to an element crosses into libxml2, so walkers make each of them once. Plain runs of

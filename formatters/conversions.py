@@ -258,12 +258,6 @@ def rights(item: Document, context: FormatContext) -> dict[str, Any]:
     return {name: localised(entry, key, language) for name, key in RIGHTS_FIELDS.items()}
 
 
-def own_rights(item: Document, context: FormatContext) -> Document:
-    """Return the rights fields of `item` as texts; where all are empty, those of `rights`."""
-    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
-    return own if any(own.values()) else rights(item, context)
-
-
 def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
     """Return holder, notice and terms: the item's own, else those of `rights`.
 

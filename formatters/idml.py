@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 
-from apps.core.documents import object_of, text_of
-from apps.core.text import preserved_text, strip_forbidden
+from apps.core.documents import text_of
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.body import parse_body
-from formatters.conversions import body_with_footer, notices
+from formatters.body import parse_body, story_nodes
+from formatters.conversions import notices
 from formatters.idml_body import NO_STYLE, STORY_ATTRIBUTES, Stories, Story
 from formatters.idml_resources import (
     ABSTRACT,
@@ -27,7 +26,6 @@ from formatters.idml_resources import (
     package_part,
     style_size,
 )
-from formatters.nodes import Nodes, Preformatted, begun_with
 from formatters.xml import document, element, leaf
 
 MEDIA_TYPE = "application/vnd.adobe.indesign-idml-package"
@@ -72,14 +70,7 @@ def _stories(item: Document, context: FormatContext) -> Stories:
     stories.add_text(text_of(item, "headline"), HEADLINE, "Headline")
     stories.add_text(text_of(item, "byline"), BYLINE, "Byline")
     stories.add_blocks(parse_body(text_of(item, "abstract")), ABSTRACT, "Abstract")
-    html = body_with_footer(item)
-    if item.get("format") == "preserved":
-        text = preserved_text(html).replace("\r\n", "\n").strip("\n")
-        nodes: Nodes = (Preformatted(text),) if text.strip() else ()
-    else:
-        nodes = parse_body(html)
-    dateline = strip_forbidden(text_of(object_of(item, "dateline"), "text"))
-    stories.add_blocks(begun_with(dateline, nodes))
+    stories.add_blocks(story_nodes(item))
     return stories
 
 

@@ -13,7 +13,6 @@ from apps.core.text import plain_text, preserved_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
-    RIGHTS_FIELDS,
     authors_of,
     body_with_footer,
     created_time,
@@ -22,7 +21,7 @@ from formatters.conversions import (
     language_of,
     number_within,
     publish_status,
-    rights,
+    rights_of,
     source_of,
     tagged,
     version_of,
@@ -195,7 +194,7 @@ def _scheme(alias: str, uri: str) -> str:
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    said = _said_rights(item, context)
+    said = {field: line(text) for field, text in rights_of(item, context).items()}
     parts = ""
     if holder := said["copyrightholder"]:
         parts += _named("copyrightHolder", holder)
@@ -205,18 +204,6 @@ def _rights(item: Document, context: FormatContext) -> str:
         parts += leaf("usageTerms", terms)
     parts += rights_expression(item)
     return f"<rightsInfo>{parts}</rightsInfo>" if parts else ""
-
-
-def _said_rights(item: Document, context: FormatContext) -> dict[str, str]:
-    """Return the rights of an item, and what it does not say itself from those of its source.
-
-    Somebody else's content is not under the notice and the terms of the source.
-    """
-    own = {field: line(text_of(item, field)) for field in RIGHTS_FIELDS}
-    if own["copyrightholder"] or own["copyrightnotice"]:
-        return own
-    known = rights(item, context)
-    return {field: own[field] or line(known.get(field)) for field in own}
 
 
 def _named(tag: str, name: str, /, **attributes: str) -> str:

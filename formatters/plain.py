@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from apps.core.documents import object_of, text_of
-from apps.core.text import preserved_text, strip_forbidden
+from apps.core.documents import text_of
+from apps.core.text import strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.body import parse_body
-from formatters.conversions import body_with_footer, notices
-from formatters.nodes import Nodes, Preformatted, begun_with
+from formatters.body import parse_body, story_nodes
+from formatters.conversions import notices
 from formatters.plain_body import MarkdownBody, TextBody
 
 
@@ -41,14 +40,7 @@ class _PlainFormatter(Formatter):
         yield self.writer.write(parse_body(text_of(item, "abstract")))
 
     def _body(self, item: Document) -> str:
-        html = body_with_footer(item)
-        dateline = text_of(object_of(item, "dateline"), "text")
-        if item.get("format") == "preserved":
-            text = preserved_text(html).replace("\r\n", "\n").strip("\n")
-            nodes: Nodes = (Preformatted(text),) if text.strip() else ()
-        else:
-            nodes = parse_body(html)
-        return self.writer.write(begun_with(dateline, nodes)).strip("\r\n")
+        return self.writer.write(story_nodes(item)).strip("\r\n")
 
 
 class TextFormatter(_PlainFormatter):
