@@ -8,9 +8,8 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats-matrix.md"
 NOWHERE = "–"
-GAP = "†"
 
-_CELL = re.compile(r"`(?P<place>[^`]+)`(?: = (?P<said>[^†(]+?))?(?: \((?P<state>\w+)\))?(?: †)?")
+_CELL = re.compile(r"`(?P<place>[^`]+)`(?: = (?P<said>[^(]+?))?(?: \((?P<state>\w+)\))?")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Cell:
         words: the cell, where it names no place.
         said: what stands there; of fields it is the value of the item.
         state: the only state in which it stands there, "" for all that have it.
-        is_gap: it does not stand there yet.
     """
 
     section: str
@@ -35,7 +33,6 @@ class Cell:
     words: str
     said: str
     state: str
-    is_gap: bool
 
 
 @cache
@@ -64,4 +61,4 @@ def _cell(section: str, row: str, column: str, text: str) -> Cell:
     found = _CELL.fullmatch(text)
     place, said, state = found.group("place", "said", "state") if found else ("", "", "")
     words = "" if found or text == NOWHERE else text
-    return Cell(section, row, column, place, words, said or "", state or "", GAP in text)
+    return Cell(section, row, column, place, words, said or "", state or "")
